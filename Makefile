@@ -84,23 +84,24 @@ test-light: requirements-$(BACKEND).txt
 	$(PYTEST)
 	KERAS_BACKEND=$(BACKEND) $(RUN)/python notebooks/run.py --check
 
-# Pictures in a bucket of s3, which a server on this machine plays. In an environment of its own that looks into the
-# usual one, as the client of s3 needs other versions than that has.
+# An environment that looks into the usual one, for packages that need other versions than that has.
+PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+define beside
+$(PYTHON) -m venv $(1)
+$(RUN)/python $(PURELIB) > $$($(1)/bin/python $(PURELIB))/usual.pth
+$(1)/bin/pip install --quiet --requirement $(2)
+endef
+
+# Pictures in a bucket of s3, which a server on this machine plays.
 S3 := .venv-s3
 test-s3: $(INSTALLED)
-	$(PYTHON) -m venv $(S3)
-	$(RUN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
-	  $$($(S3)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/usual.pth
-	$(S3)/bin/pip install --quiet --requirement requirements-s3.txt
+	$(call beside,$(S3),requirements-s3.txt)
 	KERAS_BACKEND=$(BACKEND) $(S3)/bin/python -m pytest tests/test_remote_s3.py
 
-# TensorBoard and MLflow, which needs an older pyarrow, in an environment of their own.
+# TensorBoard, and MLflow, which needs an older pyarrow.
 WATCH := .venv-watch
 test-watch: $(INSTALLED)
-	$(PYTHON) -m venv $(WATCH)
-	$(RUN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
-	  $$($(WATCH)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/usual.pth
-	$(WATCH)/bin/pip install --quiet --requirement requirements-watch.txt
+	$(call beside,$(WATCH),requirements-watch.txt)
 	KERAS_BACKEND=$(BACKEND) $(WATCH)/bin/python -m pytest tests/test_curves.py
 
 # The same tests with the oldest versions that setup.cfg allows, in an environment of their own.

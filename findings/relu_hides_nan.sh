@@ -5,7 +5,8 @@
 # Seen with tensorflow 2.21.0 and keras 3.15.1 on Linux x86-64, Python 3.11, on a processor. In a
 # graph, a product, a bias and a ReLU become one operation of oneDNN, which gives 0 for NaN. Called
 # eagerly, compiled by XLA (`jit_compile=True`), without a bias, or with TF_ENABLE_ONEDNN_OPTS=0, the
-# NaN stays.
+# NaN stays. On an AMD EPYC with AVX-512, the same happens in `predict` where the ReLU is a layer of its
+# own behind Dense.
 #
 # So one row whose features are not numbers trains and predicts as if they were zeros, with a loss
 # that looks normal: a check for a loss that is NaN (`TerminateOnNaN`) sees nothing, and

@@ -42,8 +42,8 @@ def make_model(first: Any, *, steps: int = 1, rate: float = 1e-3) -> keras.Model
     hidden = keras.layers.Dense(4, kernel_initializer="ones", use_bias=False)(a)
     hidden = keras.layers.concatenate([first(hidden), b])
     hidden = keras.layers.Dropout(0.2)(keras.layers.Dense(8)(hidden))
-    # Not "relu", which makes zeros of NaN in Dense on tensorflow (findings/relu_hides_nan.sh), and
-    # on some processors after it too.
+    # Not "relu", which makes zeros of NaN on tensorflow, in Dense and on some processors behind it
+    # too (findings/relu_hides_nan.sh).
     hidden = keras.layers.Activation("softplus")(hidden)
     model = keras.Model([a, b], keras.layers.Dense(1)(hidden))
     if keras.backend.backend() == "torch":

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from multimodal_gen.loaders.image import resizing
-from multimodal_gen.loaders.image.limits import check_jpeg, jpeg_header
+from multimodal_gen.loaders.image.limits import check_jpeg, usual_jpeg
 from multimodal_gen.loaders.image.resizing import Fitting
 from multimodal_gen.loaders.stages import stage
 
@@ -33,13 +33,8 @@ def decode(data: bytes, fitting: Fitting, max_pixels: int) -> np.ndarray | None:
     Raises:
         LoadError: If it has more.
     """
-    # Every JPEG file begins so, and no other needs its headers read.
-    if data[:3] != b"\xff\xd8\xff":
-        return None
-    header = jpeg_header(data)
-    if header is None or header.noted or header.components not in _MODES:
-        return None
-    if not 0 < header.width * header.height <= resizing.LARGE:
+    header = usual_jpeg(data)
+    if header is None or header.noted or header.width * header.height > resizing.LARGE:
         return None
     with stage("decode"):
         check_jpeg(data, header.width, header.height, max_pixels, header)

@@ -141,6 +141,16 @@ def jpeg_header(content: bytes) -> JpegHeader | None:
     return None
 
 
+def usual_jpeg(content: bytes) -> JpegHeader | None:
+    """The header of a JPEG file in grey or in colours of the screen that states its size; None of
+    any other file.
+    """
+    # Every JPEG file begins so, and no other needs its headers read.
+    header = jpeg_header(content) if content[:3] == b"\xff\xd8\xff" else None
+    usual = header is not None and header.components in (1, 3) and header.width * header.height
+    return header if usual else None
+
+
 def open_image(content: bytes, max_pixels: int) -> Image.Image:
     """Open a file's content like `Image.open`: the header is read, the pixels are not.
 

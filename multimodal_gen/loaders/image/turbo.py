@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from multimodal_gen.errors import LoadError
-from multimodal_gen.loaders.image.limits import check_jpeg, jpeg_header, open_image
+from multimodal_gen.loaders.image.limits import check_jpeg, open_image, usual_jpeg
 from multimodal_gen.loaders.image.resizing import Fitting, orientation_of
 from multimodal_gen.loaders.stages import stage
 
@@ -60,11 +60,8 @@ def decode(data: bytes, fitting: Fitting, max_pixels: int) -> np.ndarray | None:
     Raises:
         LoadError: If it has more.
     """
-    # Every JPEG file begins so, and no other needs its headers read.
-    if data[:3] != b"\xff\xd8\xff":
-        return None
-    header = jpeg_header(data)
-    if header is None or header.components not in (1, 3) or not header.width * header.height:
+    header = usual_jpeg(data)
+    if header is None:
         return None
     width, height = header.width, header.height
     with stage("decode"):
