@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from test_serve import ask, wait_for
 from benchmarks.http_client import Server
 from benchmarks.marks import answer_of, row_of, write_marks
 from multimodal_gen.serving.endpoint.metrics import WIDTH, Metrics
+from multimodal_gen.serving.endpoint.server import opened_for
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +137,26 @@ def said_in(client: socket.socket) -> Any:
     answer = b"".join(iter(lambda: client.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200 "), answer[:200]
     return json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_no_answer_waits_for_the_client_to_confirm_its_head(count: int) -> None:
+    async def accepted(listening: socket.socket) -> int:
+        found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        class Protocol(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                one = transport.get_extra_info("socket")
+                found.set_result(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+                transport.close()
+
+        server = await asyncio.get_running_loop().create_server(Protocol, sock=listening)
+        async with server:
+            with socket.create_connection(listening.getsockname()):
+                return await asyncio.wait_for(found, 30)
+
+    with opened_for(count, "127.0.0.1", 0) as sockets:
+        for one in set(sockets):
+            # The others would get some of the connections.
+            assert asyncio.run(accepted(one))
+            one.close()
