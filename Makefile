@@ -16,7 +16,7 @@ comma := ,
 EXTRAS := dev$(if $(HUB),$(comma)$(HUB))$(if $(filter jax torch,$(BACKEND)),$(comma)$(BACKEND))
 INSTALLED := $(VENV)/.installed-$(BACKEND)
 
-.PHONY: setup train test test-slow test-all test-light test-s3 test-watch test-lowest test-newest check format notebooks kill-test bench fuzz wheel docs clean
+.PHONY: setup train test test-slow test-all test-light test-s3 test-watch test-ray test-lowest test-newest check format notebooks kill-test bench fuzz wheel docs clean
 
 setup: $(INSTALLED)
 
@@ -103,6 +103,12 @@ WATCH := .venv-watch
 test-watch: $(INSTALLED)
 	$(call beside,$(WATCH),requirements-watch.txt)
 	KERAS_BACKEND=$(BACKEND) $(WATCH)/bin/python -m pytest tests/test_curves.py
+
+# Ray Train with two workers, on BACKEND=torch or jax.
+RAY := .venv-ray
+test-ray: $(INSTALLED)
+	$(call beside,$(RAY),requirements-ray.txt)
+	KERAS_BACKEND=$(BACKEND) $(RAY)/bin/python -m pytest tests/test_ray.py
 
 # The same tests with the oldest versions that setup.cfg allows, in an environment of their own.
 test-lowest:

@@ -1,7 +1,6 @@
 """Ray Train as docs/distributed.md shows it: its two workers end as one process does.
 
-Ray is not among the packages of `dev`: `pip install "ray[train]"`, and run this file with
-`KERAS_BACKEND=torch` and with `jax`.
+Ray is not among the packages of `dev`: `make test-ray BACKEND=torch`, or `jax`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from test_distributed import outcome, run
 
 import multimodal_gen as mg
 
-pytest.importorskip("ray", reason="ray[train] is not installed")
+pytest.importorskip("ray", reason="ray is not installed: make test-ray")
 
 ROOT = Path(__file__).parent.parent
 TRAINERS = {"torch": "TorchTrainer(", "jax": "JaxTrainer("}

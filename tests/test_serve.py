@@ -187,6 +187,7 @@ def test_other_types_methods_paths_and_hosts_are_refused(port: int) -> None:
     _, described, _ = ask(port, "/openapi.json")
     schemas = described["components"]["schemas"]
     assert list(schemas["Row"]["properties"]) == ["picture", "mark"]
+    assert "A row needs 'picture', 'mark', or it has an error" in schemas["Row"]["description"]
     assert schemas["Prediction"]["required"] == ["mark.mark", "mean.mean"]
     assert "/explain" not in described["paths"]
 

@@ -71,9 +71,13 @@ class BatchMaker:
         """How many worker processes make the batches of this epoch, and why."""
         return Choice(0, "the cache is filled") if self._cached[1] else self.choice
 
-    def _copies(self, assembly: Assembly, epoch: int) -> bool:
+    def chooses_by_epoch(self, assembly: Assembly) -> bool:
+        """Whether threads or processes make an epoch, depending on what is cached by then."""
         # A number that the user has set is kept; it has no reason.
-        if not self.choice.reason or not assembly.copies_from_cache:
+        return bool(self.choice.processes and self.choice.reason and assembly.copies_from_cache)
+
+    def _copies(self, assembly: Assembly, epoch: int) -> bool:
+        if not self.chooses_by_epoch(assembly):
             return False
         if self._cached[0] != epoch:
             self._cached = epoch, assembly.is_cached()

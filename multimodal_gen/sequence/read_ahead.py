@@ -1,4 +1,8 @@
-"""Starts the next batches before they are requested, while batches are read in order."""
+"""Starts the next batches before they are requested, while batches are read in order.
+
+In a `fit` these may be the first ones of the next epoch: workers are busy while the model trains on
+the last batches, and during the validation.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +47,7 @@ class ReadAhead:
         # By epoch too: a pass may begin in one epoch and be read when the sequence is in the next.
         self._pending: dict[tuple[int, int], Batch] = {}
         self._on = False
+        self._last: int | None = None
         self._next = 0
 
     def take(self, epoch: int, position: int, stop: int) -> Batch:
@@ -51,36 +56,49 @@ class ReadAhead:
         Args:
             epoch: Counts from 0.
             position: Position of the batch.
-            stop: Position after the last batch that may be started.
+            stop: Position after the last batch of an epoch.
         """
         with self._lock:
             batch = self._pending.pop((epoch, position), None) or self._start(epoch, position)
             # Random access gives no hint of what comes next, so nothing is started ahead for it.
             if self._on and position in (0, self._next):
-                for ahead in range(position + 1, min(position + 1 + self._size, stop)):
-                    if (epoch, ahead) not in self._pending:
-                        self._pending[epoch, ahead] = self._start(epoch, ahead)
+                for step in range(1, self._size + 1):
+                    further, place = divmod(position + step, stop)
+                    if further and epoch + further > (self._last or 0):
+                        break
+                    ahead = epoch + further, place
+                    if ahead not in self._pending:
+                        self._pending[ahead] = self._start(*ahead)
             # Also after random access, which may turn into a pass.
             self._next = position + 1
             return batch
 
-    def begin(self) -> None:
-        """Start reading ahead."""
-        with self._lock:
-            self._on = True
+    def begin(self, last: int | None = None) -> None:
+        """Start reading ahead.
 
-    def end(self) -> None:
-        """Stop reading ahead, and cancel batches that were not used."""
+        Args:
+            last: The last epoch of which batches are started; by default the one that is read.
+        """
+        with self._lock:
+            self._on, self._last = True, last
+
+    def end(self, *, but_after: int | None = None) -> None:
+        """Stop reading ahead, and cancel batches that were not used.
+
+        Args:
+            but_after: An epoch: batches of later ones are kept.
+        """
         with self._lock:
             self._on = False
-            self._give_up()
+            self._give_up(but_after)
 
-    def give_up(self) -> None:
-        """Cancel prepared batches, as the epoch has changed."""
+    def give_up(self, *, but_after: int | None = None) -> None:
+        """Cancel prepared batches, as the epoch or the rows have changed; see `end`."""
         with self._lock:
-            self._give_up()
+            self._give_up(but_after)
 
-    def _give_up(self) -> None:
-        for batch in self._pending.values():
-            batch.cancel()
-        self._pending.clear()
+    def _give_up(self, but_after: int | None) -> None:
+        for place, batch in list(self._pending.items()):
+            if but_after is None or place[0] <= but_after:
+                batch.cancel()
+                del self._pending[place]

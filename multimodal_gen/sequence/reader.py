@@ -28,6 +28,7 @@ from multimodal_gen.sequence.keras_inside.calls import (
     keras_call,
     learning_shapes,
 )
+from multimodal_gen.sequence.keras_inside.ending import at_end
 from multimodal_gen.sequence.keras_inside.plain_errors import swallowed
 from multimodal_gen.sequence.output_shapes import check_class_weight, check_target
 from multimodal_gen.sequence.read_ahead import Place, ReadAhead
@@ -69,6 +70,10 @@ class BatchReader(keras.utils.PyDataset):
         # epoch from Keras itself, so the stack need not be searched.
         self._epoch_set = False
         self._known: tuple[Assembly, dict[str, Any]] | None = None
+        # The last epoch that the running `fit` reads, and the rows that were left out when it began
+        # to read its latest one.
+        self._last_epoch = 0
+        self._left_out: frozenset[int] = frozenset()
         self._prepare()
 
     @property
@@ -183,10 +188,29 @@ class BatchReader(keras.utils.PyDataset):
             epoch = call.epoch(self.plan.num_batches)
             if epoch is not None:
                 self._set_epoch(epoch)
+        self._last_epoch = self._epoch
         if call.trains_on(self):
             # `fit` reads whole epochs by position, so a position from `set_state` is void.
             self._taken = self._first = 0
-        self._ahead.begin()
+            self._last_epoch = self._last_epoch_of(call)
+        self._give_up_stale()
+        self._ahead.begin(self._last_epoch)
+
+    def _last_epoch_of(self, call: KerasCall) -> int:
+        # What makes the batches of an epoch may depend on what was cached when it begins.
+        if self.endless or self._maker.chooses_by_epoch(self.assembly):
+            return self._epoch
+        # `fit` may end early, or by an error, and calls no hook then.
+        assert call.frame is not None
+        at_end(call.frame, "reading ahead", self._ahead.end)
+        return call.last_epoch(self.plan.num_batches, self._epoch)
+
+    def _give_up_stale(self) -> None:
+        # Batches that were started while their rows were not left out yet.
+        left_out = self.assembly.failures.excluded
+        if left_out != self._left_out:
+            self._left_out = left_out
+            self._ahead.give_up()
 
     def _attend(self, call: KerasCall) -> None:
         # Before a method of Keras takes the first batch of an epoch.
@@ -211,7 +235,8 @@ class BatchReader(keras.utils.PyDataset):
         call = keras_call()
         if call.method is not None:
             attend_call(call, ending=True)
-        self._ahead.end()
+        goes_on = call.trains_on(self) and self._last_epoch > self._epoch
+        self._ahead.end(but_after=self._epoch if goes_on else None)
         if call.hooked:
             self._epoch_set = False
         else:
@@ -243,7 +268,7 @@ class BatchReader(keras.utils.PyDataset):
         if epoch != self._epoch:
             self._epoch = operator.index(epoch)
             self._taken = self._first = 0
-            self._ahead.give_up()
+            self._ahead.give_up(but_after=epoch - 1)
 
     def state(self) -> dict[str, Any]:
         """The position of a loop over this sequence, with digests of the data, as JSON values.

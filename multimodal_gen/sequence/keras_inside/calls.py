@@ -18,7 +18,7 @@ from typing import Any
 
 import keras
 
-from multimodal_gen.sequence.keras_inside.epochs import pass_of
+from multimodal_gen.sequence.keras_inside.epochs import epochs_of_a_pass, pass_of
 from multimodal_gen.sequence.keras_inside.errors import unknown_keras
 
 _METHODS = ("fit", "evaluate", "predict")
@@ -125,6 +125,22 @@ class KerasCall:
             raise unknown_keras(
                 f"has a variable `epoch` in `fit` that is a {kind} instead of a number", _TELL
             ) from None
+
+    def last_epoch(self, num_batches: int, epoch: int) -> int:
+        """Return the last pass over the data that `fit` will begin, from 0.
+
+        If a pass takes several epochs of Keras, or `fit` has none to go, it is the current one.
+
+        Args:
+            num_batches: Batches per pass.
+            epoch: The current pass.
+        """
+        steps = self.argument("steps_per_epoch")
+        if epochs_of_a_pass(steps, num_batches) > 1:
+            return epoch
+        # A callback may have set another epoch than that of `fit`.
+        shift = epoch - (self.epoch(num_batches) or 0)
+        return max(epoch, operator.index(self.argument("epochs")) - 1 + shift)
 
     def check_known(self) -> None:
         """Make sure that Keras was recognised if it called a hook.

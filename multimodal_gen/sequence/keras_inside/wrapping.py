@@ -1,8 +1,6 @@
 """Wraps parts of a user's model while a method of Keras runs, and unwraps them when it ends.
 
-Keras runs no hook when a method ends by an error. But its frame always ends, and with it everything
-in the frame's variables. So an `Attendance` is stored there, and removes its wrappers when it is
-deleted.
+The method keeps an `Attendance` (`ending.py`), which removes its wrappers when it is deleted.
 """
 
 from __future__ import annotations
@@ -14,11 +12,10 @@ from typing import Any
 
 import keras
 
-from multimodal_gen.sequence.keras_inside.errors import need, unknown_keras
+from multimodal_gen.sequence.keras_inside.ending import kept_until_end
+from multimodal_gen.sequence.keras_inside.errors import need
 
 STEPS = ("train_function", "test_function", "predict_function")
-# Not a valid identifier, so it cannot clash with a variable of the frame.
-_PLACE = "(attended by multimodal_gen)"
 _ATTENDED: weakref.WeakKeyDictionary[keras.Model, weakref.WeakSet[Attendance]] = (
     weakref.WeakKeyDictionary()
 )
@@ -128,16 +125,7 @@ def attend(
         model: Its model.
         ended: Called with the model when the method has ended.
     """
-    found: Attendance | None = frame.f_locals.get(_PLACE)
-    if found is not None:
-        return found, False
-    attendance = Attendance(model, ended)
-    # Up to Python 3.12 this is a dict that the frame keeps; since 3.13 it is a proxy that also
-    # keeps names that the code does not have (PEP 667).
-    frame.f_locals[_PLACE] = attendance
-    if frame.f_locals.get(_PLACE) is not attendance:
-        raise unknown_keras("runs on a Python whose frames keep nothing", "Use CPython.")
-    return attendance, True
+    return kept_until_end(frame, "attended", lambda: Attendance(model, ended))
 
 
 def _run(function: Callable[..., Any], *args: Any, **more: Any) -> Any:

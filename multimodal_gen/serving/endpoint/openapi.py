@@ -42,7 +42,7 @@ def described(
         "type": "object",
         "additionalProperties": False,
         "properties": {one.name: _json_schema(one) for one in columns.values()},
-        "description": "A column that is left out, or null, is a missing cell.",
+        "description": f"A column that is left out, or null, is a missing cell.{_needed(columns)}",
     }
     prediction = {
         "type": "object",
@@ -81,6 +81,12 @@ def described(
             "schemas": {"Row": row, "Prediction": prediction, "Error": error, "Numbers": numbers}
         },
     }
+
+
+def _needed(columns: Mapping[str, Column]) -> str:
+    # Not `required`, as such a row costs no other one: it has an error in the answer.
+    names = [repr(one.name) for one in columns.values() if not one.optional]
+    return f" A row needs {', '.join(names)}, or it has an error." if names else ""
 
 
 def _json_schema(column: Column) -> dict[str, Any]:
@@ -133,7 +139,7 @@ def _post(
         "type": "object",
         "additionalProperties": False,
         "properties": {one.name: _form_schema(one) for one in columns.values()},
-        "description": "One row; an empty field is a missing cell.",
+        "description": f"One row; an empty field is a missing cell.{_needed(columns)}",
     }
     texts = {
         one.name: {"contentType": "text/plain"} for one in columns.values() if one.kind != FILE

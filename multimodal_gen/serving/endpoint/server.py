@@ -62,8 +62,8 @@ def opened_for(count: int, host: str, port: int) -> Iterator[list[socket.socket]
             # Not before it was bound: nobody else has the address.
             first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             for place in range(1, count):
-                # With the protocol: without one, asyncio lets answers wait for the client to confirm
-                # their heads, which takes 40 ms (no TCP_NODELAY).
+                # With the protocol: without one, asyncio sets no TCP_NODELAY, and an answer waits
+                # 40 ms until the client has confirmed its head.
                 one = until.enter_context(socket.socket(first.family, first.type, first.proto))
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
