@@ -7,14 +7,20 @@ has been read.
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.rows.plan import Plan
+from multimodal_gen.sequence.balancing import warn_of_weights_of_fit
 from multimodal_gen.sequence.input_names import check_call
 from multimodal_gen.sequence.keras_inside.calls import KerasCall
 from multimodal_gen.sequence.keras_inside.sharing import check_shares
+from multimodal_gen.sequence.output_shapes import check_class_weight
 from multimodal_gen.sequence.ranks.group import group_of
 from multimodal_gen.spec import with_masks
+
+if TYPE_CHECKING:
+    from multimodal_gen.sequence.reader import BatchReader
 
 
 def check_epoch(call: KerasCall, assembly: Assembly, plan: Plan, num_batches: int | None) -> None:
@@ -43,6 +49,18 @@ def check_epoch(call: KerasCall, assembly: Assembly, plan: Plan, num_batches: in
             f"`{call.method}` needs `{steps}` for an endless sequence, or it would never end. "
             "Received: None"
         )
+
+
+def check_weights(call: KerasCall, data: BatchReader) -> None:
+    """Check the class weights that `fit` was given, if it trains on a sequence.
+
+    Raises:
+        ValueError: If they do not fit the targets.
+    """
+    if data.assembly.targets and call.trains_on(data):
+        weights = call.argument("class_weight")
+        check_class_weight(weights, data.assembly.targets)
+        warn_of_weights_of_fit(weights, data.assembly, getattr(data, "sampler", None))
 
 
 def _check_ranks(call: KerasCall, plan: Plan) -> None:

@@ -48,6 +48,7 @@ class ReadAhead:
         self._pending: dict[tuple[int, int], Batch] = {}
         self._on = False
         self._last: int | None = None
+        self._left_out: frozenset[int] = frozenset()
         self._next = 0
 
     def take(self, epoch: int, position: int, stop: int) -> Batch:
@@ -73,14 +74,18 @@ class ReadAhead:
             self._next = position + 1
             return batch
 
-    def begin(self, last: int | None = None) -> None:
+    def begin(self, last: int | None = None, left_out: frozenset[int] = frozenset()) -> None:
         """Start reading ahead.
 
         Args:
             last: The last epoch of which batches are started; by default the one that is read.
+            left_out: The rows that are left out. Batches that were started when it were others are
+                given up.
         """
         with self._lock:
-            self._on, self._last = True, last
+            if left_out != self._left_out:
+                self._give_up(None)
+            self._on, self._last, self._left_out = True, last, left_out
 
     def end(self, *, but_after: int | None = None) -> None:
         """Stop reading ahead, and cancel batches that were not used.
@@ -93,7 +98,7 @@ class ReadAhead:
             self._give_up(but_after)
 
     def give_up(self, *, but_after: int | None = None) -> None:
-        """Cancel prepared batches, as the epoch or the rows have changed; see `end`."""
+        """Cancel prepared batches, as the epoch has changed; see `end`."""
         with self._lock:
             self._give_up(but_after)
 

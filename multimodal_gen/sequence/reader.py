@@ -18,9 +18,8 @@ from multimodal_gen.batch.making import Batch, BatchMaker
 from multimodal_gen.batch.processes.choice import Choice
 from multimodal_gen.rows.checks import check_at_least
 from multimodal_gen.rows.plan import Plan
-from multimodal_gen.sequence.balancing import warn_of_weights_of_fit
 from multimodal_gen.sequence.description import makers_of
-from multimodal_gen.sequence.epoch_checks import check_epoch, warn_of_order
+from multimodal_gen.sequence.epoch_checks import check_epoch, check_weights, warn_of_order
 from multimodal_gen.sequence.keras_inside.attending import attend_call
 from multimodal_gen.sequence.keras_inside.calls import (
     KerasCall,
@@ -30,7 +29,7 @@ from multimodal_gen.sequence.keras_inside.calls import (
 )
 from multimodal_gen.sequence.keras_inside.ending import at_end
 from multimodal_gen.sequence.keras_inside.plain_errors import swallowed
-from multimodal_gen.sequence.output_shapes import check_class_weight, check_target
+from multimodal_gen.sequence.output_shapes import check_target
 from multimodal_gen.sequence.read_ahead import Place, ReadAhead
 from multimodal_gen.sequence.state import check_state, fingerprint, make_state
 
@@ -70,10 +69,6 @@ class BatchReader(keras.utils.PyDataset):
         # epoch from Keras itself, so the stack need not be searched.
         self._epoch_set = False
         self._known: tuple[Assembly, dict[str, Any]] | None = None
-        # The last epoch that the running `fit` reads, and the rows that were left out when it began
-        # to read its latest one.
-        self._last_epoch = 0
-        self._left_out: frozenset[int] = frozenset()
         self._prepare()
 
     @property
@@ -112,7 +107,7 @@ class BatchReader(keras.utils.PyDataset):
             return self._as_asked(self._start(epoch, position % stop, length).result())
         if position == 0 and keras.backend.backend() == "tensorflow":
             # On tensorflow, Keras takes the first batch before it calls a hook.
-            self._check_weights(keras_call())
+            check_weights(keras_call(), self)
         try:
             batch: tuple[Any, ...] = self._ahead.take(epoch, position % stop, stop).result()
         except Exception as error:
@@ -120,12 +115,6 @@ class BatchReader(keras.utils.PyDataset):
             swallowed(error)
             raise
         return self._as_asked(batch)
-
-    def _check_weights(self, call: KerasCall) -> None:
-        if self.assembly.targets and call.trains_on(self):
-            weights = call.argument("class_weight")
-            check_class_weight(weights, self.assembly.targets)
-            warn_of_weights_of_fit(weights, self.assembly, getattr(self, "sampler", None))
 
     def _as_asked(self, batch: tuple[Any, ...]) -> tuple[Any, ...]:
         # tf.data refuses lists in a batch, which Keras accepts on its other backends.
@@ -188,29 +177,16 @@ class BatchReader(keras.utils.PyDataset):
             epoch = call.epoch(self.plan.num_batches)
             if epoch is not None:
                 self._set_epoch(epoch)
-        self._last_epoch = self._epoch
+        last = self._epoch
         if call.trains_on(self):
             # `fit` reads whole epochs by position, so a position from `set_state` is void.
             self._taken = self._first = 0
-            self._last_epoch = self._last_epoch_of(call)
-        self._give_up_stale()
-        self._ahead.begin(self._last_epoch)
-
-    def _last_epoch_of(self, call: KerasCall) -> int:
-        # What makes the batches of an epoch may depend on what was cached when it begins.
-        if self.endless or self._maker.chooses_by_epoch(self.assembly):
-            return self._epoch
-        # `fit` may end early, or by an error, and calls no hook then.
-        assert call.frame is not None
-        at_end(call.frame, "reading ahead", self._ahead.end)
-        return call.last_epoch(self.plan.num_batches, self._epoch)
-
-    def _give_up_stale(self) -> None:
-        # Batches that were started while their rows were not left out yet.
-        left_out = self.assembly.failures.excluded
-        if left_out != self._left_out:
-            self._left_out = left_out
-            self._ahead.give_up()
+            # What makes the batches of an epoch may depend on what is cached when it begins.
+            if not (self.endless or self._maker.chooses_by_epoch(self.assembly)):
+                last = call.last_epoch(self.plan.num_batches, self._epoch)
+            # Keras calls no hook when `fit` ends early, or by an error.
+            at_end(call, "reading ahead", self._ahead.end)
+        self._ahead.begin(last, self.assembly.failures.excluded)
 
     def _attend(self, call: KerasCall) -> None:
         # Before a method of Keras takes the first batch of an epoch.
@@ -221,7 +197,7 @@ class BatchReader(keras.utils.PyDataset):
         for data in (given, validation) if given is self else ():
             if isinstance(data, BatchReader):
                 check_target(call.method, call.model, data.assembly.targets)
-        self._check_weights(call)
+        check_weights(call, self)
         attend_call(call)
         if call.method == "predict":
             warn_of_order(self.assembly, self.plan, stacklevel=4)
@@ -235,8 +211,7 @@ class BatchReader(keras.utils.PyDataset):
         call = keras_call()
         if call.method is not None:
             attend_call(call, ending=True)
-        goes_on = call.trains_on(self) and self._last_epoch > self._epoch
-        self._ahead.end(but_after=self._epoch if goes_on else None)
+        self._ahead.end(but_after=self._epoch if call.trains_on(self) else None)
         if call.hooked:
             self._epoch_set = False
         else:

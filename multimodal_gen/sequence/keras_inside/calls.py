@@ -129,18 +129,18 @@ class KerasCall:
     def last_epoch(self, num_batches: int, epoch: int) -> int:
         """Return the last pass over the data that `fit` will begin, from 0.
 
-        If a pass takes several epochs of Keras, or `fit` has none to go, it is the current one.
+        It is the current one if that is not known, or a pass takes several epochs of Keras.
 
         Args:
             num_batches: Batches per pass.
             epoch: The current pass.
         """
-        steps = self.argument("steps_per_epoch")
-        if epochs_of_a_pass(steps, num_batches) > 1:
+        assert self.frame is not None
+        known = self.frame.f_locals
+        epochs, steps = known.get("epochs"), known.get("steps_per_epoch", 0)
+        if epochs is None or steps == 0 or epochs_of_a_pass(steps, num_batches) > 1:
             return epoch
-        # A callback may have set another epoch than that of `fit`.
-        shift = epoch - (self.epoch(num_batches) or 0)
-        return max(epoch, operator.index(self.argument("epochs")) - 1 + shift)
+        return max(epoch, operator.index(epochs) - 1)
 
     def check_known(self) -> None:
         """Make sure that Keras was recognised if it called a hook.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar
 
+from multimodal_gen.sequence.keras_inside.calls import KerasCall
 from multimodal_gen.sequence.keras_inside.errors import unknown_keras
 
 _T = TypeVar("_T")
@@ -23,15 +24,16 @@ class _AtEnd:
         self._function()
 
 
-def at_end(frame: FrameType, name: str, function: Callable[[], Any]) -> None:
+def at_end(call: KerasCall, name: str, function: Callable[[], Any]) -> None:
     """Call a function when a running method of Keras has ended.
 
     Args:
-        frame: The method's frame.
+        call: The running method.
         name: Of several with the same name, the first is called.
         function: The function.
     """
-    kept_until_end(frame, name, lambda: _AtEnd(function))
+    assert call.frame is not None
+    kept_until_end(call.frame, name, lambda: _AtEnd(function))
 
 
 def kept_until_end(frame: FrameType, name: str, make: Callable[[], _T]) -> tuple[_T, bool]:
