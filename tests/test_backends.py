@@ -10,7 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
+import numpy as np
+import pandas as pd
 import pytest
+
+import multimodal_gen as mg
 
 ROOT = Path(__file__).parent.parent
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -73,3 +78,32 @@ def test_the_lists_without_tensorflow_are_that_of_the_package() -> None:
             extras[backend],
             *(one for one in needed if not one.startswith("tensorflow")),
         ]
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="it runs on TensorFlow")
+def test_whoever_only_predicts_leaves_tensorflow_alone(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    table = pd.DataFrame({"x": np.arange(8.0), "y": list("ab") * 4})
+    inputs = {"x": mg.NumericLoader.from_values("x", table["x"])}
+    target = mg.ClassLabel.from_values("y", table["y"])
+    model = mg.build_fusion_classifier(inputs, target)
+    mg.Bundle(model, inputs, target).save(tmp_path / "run")
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    code = """
+import sys
+from contextlib import suppress
+from multimodal_gen.cli import main
+sys.argv = ["multimodal-gen", *sys.argv[1:]]
+with suppress(SystemExit):
+    main()
+print("tensorflow" in sys.modules)
+"""
+    for command, *more in (("predict", "--out", tmp_path / "predictions.csv"), ("evaluate",)):
+        done = subprocess.run(
+            [sys.executable, "-c", code, command, tmp_path / "run", tmp_path / "rows.csv", *more],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.splitlines()[-1] == "False", done.stdout
+        assert len(done.stdout.splitlines()) > 1, done.stderr

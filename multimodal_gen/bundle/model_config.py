@@ -13,6 +13,7 @@ import re
 import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -63,9 +64,22 @@ _COUNTS = (
 )
 
 
+# Models whose description was read.
+_READ: weakref.WeakSet[keras.Model] = weakref.WeakSet()
+
+
+def remember_config(model: keras.Model) -> None:
+    """Note that a model was made from its description, so that it need not be tried again.
+
+    Keras on jax and torch imports TensorFlow to write one, where it is installed: 3 seconds and 450
+    MB for a program that only predicts.
+    """
+    _READ.add(model)
+
+
 def check_model_config(model: keras.Model) -> None:
-    """Make sure that a model's description can be written, and warn if `load_bundle` would reject
-    it.
+    """Make sure that a model's description can be written, unless it was made from one, and warn if
+    `load_bundle` would reject it.
 
     Args:
         model: The model, uncompiled.
@@ -74,6 +88,8 @@ def check_model_config(model: keras.Model) -> None:
         TypeError: If a layer cannot be described, such as one with arguments but without
             `get_config`.
     """
+    if model in _READ:
+        return
     try:
         text = json.dumps(keras.saving.serialize_keras_object(model))
     except Exception as error:

@@ -20,7 +20,13 @@ import keras
 import numpy as np
 
 from multimodal_gen.bundle.files import MOST_JSON, check_file, parse_json
-from multimodal_gen.bundle.model_config import check_numbers, check_object, check_size, objects
+from multimodal_gen.bundle.model_config import (
+    check_numbers,
+    check_object,
+    check_size,
+    objects,
+    remember_config,
+)
 from multimodal_gen.errors import BundleError
 from multimodal_gen.sequence.keras_inside.graph import all_layers
 
@@ -56,7 +62,9 @@ def load_model(path: Path, custom_objects: Mapping[str, type] | None) -> keras.M
             check_object(value, given)
             check_numbers(value, stored)
         check_size(config, given, stored)
-        return keras.saving.load_model(path, custom_objects=given, compile=False, safe_mode=True)
+        model = keras.saving.load_model(path, custom_objects=given, compile=False, safe_mode=True)
+        remember_config(model)
+        return model
     except BundleError:
         raise
     except Exception as error:

@@ -57,7 +57,7 @@ def compare(
         )
     console = Console()
     source, places = (table, None) if table is not None else _own_rows(run, other)
-    with starting(console):
+    with starting(console, trains=False):
         from multimodal_gen.bundle import load_bundle
         from multimodal_gen.cli.bad_rows import check_rows
         from multimodal_gen.cli.given_table import read_given

@@ -24,7 +24,7 @@ def opened(console: Console, run: Path, table: str, directory: str | None) -> tu
     # First, as starting Keras takes seconds.
     option_values.folder_of_pictures(directory)
     refuse_swapped(run, table, "the table")
-    with starting(console):
+    with starting(console, trains=False):
         from multimodal_gen.bundle import load_bundle
         from multimodal_gen.cli.given_table import read_given
     rows = read_given(table)

@@ -138,7 +138,7 @@ def _model(console: Console, run: Path, alone: bool) -> tuple[Any, str, dict[str
         # While one decodes files, the network runs on the other, or in another process.
         threads = 2 if alone else 1
         return model, f"an export of the format {model.network.format}", {"threads": threads}
-    with starting(console):
+    with starting(console, trains=False):
         import keras
 
         from multimodal_gen.bundle import load_bundle

@@ -13,16 +13,20 @@ from rich.console import Console
 
 
 @contextmanager
-def starting(console: Console) -> Iterator[None]:
+def starting(console: Console, *, trains: bool = True) -> Iterator[None]:
     """Start Keras, and show a status meanwhile; also covers the imports of the package's own
     modules.
+
+    Args:
+        console: Shows the status.
+        trains: Whether models will be made, trained or saved.
     """
     with console.status("Starting Keras") if console.is_terminal else nullcontext():
-        _start_keras()
+        _start_keras(trains)
         yield
 
 
-def _start_keras() -> None:
+def _start_keras(trains: bool) -> None:
     """Import Keras and start its backend, without the log lines that TensorFlow's C++ part always
     writes.
     """
@@ -34,10 +38,11 @@ def _start_keras() -> None:
     with without_log_lines():
         import keras
 
-        # Seeding imports TensorFlow on the other backends too, and the first array looks for
-        # devices.
-        keras.utils.set_random_seed(0)
+        # The first array looks for devices. Seeding and saving import TensorFlow on the other
+        # backends too, which takes seconds and hundreds of megabytes.
         keras.ops.zeros(())
+        if trains:
+            keras.utils.set_random_seed(0)
 
 
 @contextmanager
