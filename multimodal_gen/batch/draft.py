@@ -20,6 +20,7 @@ from multimodal_gen.augment.sample import SampleFunction
 from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.batch.batch_rows import BatchRows, TableRows
 from multimodal_gen.batch.choosing import chosen_cells, chosen_error
+from multimodal_gen.batch.failures import Found
 from multimodal_gen.batch.slots import Slot
 from multimodal_gen.batch.sources import chooses
 from multimodal_gen.errors import shown
@@ -67,6 +68,7 @@ class Draft:
         missing: Slot -> `(rows,) bool`, for inputs with a mask: rows whose cell is missing or
             unreadable.
         failed: `(rows,) bool`: rows with a cell that could not be loaded, or excluded.
+        found: The cells that could not be loaded, and how many rows were read.
         given_rows: Whether the rows were given, and are not those of the plan.
         steps: Per row, what the operations on samples do with its arrays; empty if there are no
             such operations.
@@ -97,6 +99,7 @@ class Draft:
         self.chosen = [
             slot for slot, one in loaders.items() if self.assembly.augmenting and chooses(one)
         ]
+        self.found = Found()
         self.steps: list[list[tuple[Any, SampleFunction]]] = []
         augmenting = self.assembly.augmenting
         self.varies = {slot: one.loader.varies(augmenting) for slot, one in self.sources.items()}
@@ -149,7 +152,7 @@ class Draft:
         located = self.rows.located(placed(error, loader, cell, self.label(row)), row)
         if self.assembly.on_error == "raise":
             raise located from error
-        self.assembly.failures.add(self.positions[row], located, self.epoch)
+        self.found.add(self.positions[row], located, self.epoch)
         self.failed[row] = True
         if slot in self.missing:
             self.missing[slot][row] = True

@@ -23,6 +23,34 @@ _COLUMNS = ["index", "column", "path", "error", "epoch"]
 _ROWS_TO_JUDGE_BY = 10_000
 
 
+class Found:
+    """What one batch tells a `FailureLog`, when it is taken: one that nobody asks for, after an
+    early end, does not count.
+    """
+
+    def __init__(self) -> None:
+        self.cells: list[tuple[int, LoadError, int]] = []
+        self.rows = 0
+
+    def add(self, position: int, error: LoadError, epoch: int) -> None:
+        """Add a cell that could not be loaded."""
+        self.cells.append((int(position), error, epoch))
+
+    def count(self, rows: int) -> None:
+        """Add to the number of rows that have been read."""
+        self.rows += rows
+
+    def tell(self, log: FailureLog) -> None:
+        """Tell a log.
+
+        Raises:
+            TableError: If too many rows are lost.
+        """
+        for position, error, epoch in self.cells:
+            log.add(position, error, epoch)
+        log.count(self.rows)
+
+
 class FailureLog:
     """The cells of one table that could not be loaded, each once. Thread-safe.
 

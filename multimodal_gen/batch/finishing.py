@@ -28,7 +28,7 @@ def finish(draft: Draft) -> tuple[Any, ...]:
         LoaderError: If an operation fails or breaks its contract.
     """
     assembly = draft.assembly
-    assembly.failures.count(len(draft.positions))
+    draft.found.count(len(draft.positions))
     _blank_excluded(draft)
     _add_masks(draft)
     _vary_samples(draft)

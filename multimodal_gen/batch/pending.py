@@ -76,6 +76,7 @@ class PendingBatch:
 
         Raises:
             LoadError: If a cell could not be loaded; for several, the first by task and row.
+            TableError: If too many rows are lost.
         """
         try:
             with stage("wait"):
@@ -85,6 +86,8 @@ class PendingBatch:
         except BaseException:
             self.cancel()
             raise
+        finally:
+            self._draft.found.tell(self._draft.assembly.failures)
         return next(result for result in results if result is not None)
 
     def _result(self, number: int) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 from multimodal_gen.batch.making import Batch
@@ -50,6 +51,7 @@ class ReadAhead:
         self._last: int | None = None
         self._left_out: frozenset[int] = frozenset()
         self._next = 0
+        self._run = 0
 
     def take(self, epoch: int, position: int, stop: int) -> Batch:
         """Return the batch at a position, and start those after it if batches are read in order.
@@ -86,6 +88,21 @@ class ReadAhead:
             if left_out != self._left_out:
                 self._give_up(None)
             self._on, self._last, self._left_out = True, last, left_out
+
+    def run(self) -> Callable[[], None]:
+        """Begin a `fit`, without batches of an earlier one that may not have ended.
+
+        Returns:
+            What ends reading ahead, unless another `fit` has begun.
+        """
+        with self._lock:
+            self._give_up(None)
+            self._run += 1
+            return partial(self._end_run, self._run)
+
+    def _end_run(self, run: int) -> None:
+        if run == self._run:
+            self.end()
 
     def end(self, *, but_after: int | None = None) -> None:
         """Stop reading ahead, and cancel batches that were not used.

@@ -54,7 +54,7 @@ class BatchReader(keras.utils.PyDataset):
         endless: bool,
         max_queue_size: int,
     ) -> None:
-        # Our own threads make batches, and only a single worker of Keras reads them in order.
+        # Our own threads make batches; only a single worker of Keras reads them in order.
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=max_queue_size)
         self.assembly, self.plan, self.endless, self._choice = assembly, plan, endless, choice
         self._epoch = 0
@@ -62,9 +62,8 @@ class BatchReader(keras.utils.PyDataset):
         self._taken = self._first = 0
         # Whether passes are counted at all, the epoch whose last batch was returned, and whether
         # that has just moved the sequence to the next epoch.
-        self._counting = True
+        self._counting, self._moved_on = True, False
         self._passed: int | None = None
-        self._moved_on = False
         # Whether the epoch was set since Keras last called a hook. A callback that sets it got the
         # epoch from Keras itself, so the stack need not be searched.
         self._epoch_set = False
@@ -138,7 +137,7 @@ class BatchReader(keras.utils.PyDataset):
         epoch, stop = self._epoch, sys.maxsize if self.endless else self.plan.num_batches
         done, self._first = self._first, 0
         self._taken, self._passed = done, epoch if done == stop else None
-        self._ahead.begin()
+        self._ahead.begin(left_out=self.assembly.failures.excluded)
         try:
             for position in range(done, stop):
                 batch = self[Place(position, epoch)]
@@ -179,13 +178,13 @@ class BatchReader(keras.utils.PyDataset):
                 self._set_epoch(epoch)
         last = self._epoch
         if call.trains_on(self):
-            # `fit` reads whole epochs by position, so a position from `set_state` is void.
+            # `fit` reads whole epochs, so a position from `set_state` is void.
             self._taken = self._first = 0
             # What makes the batches of an epoch may depend on what is cached when it begins.
             if not (self.endless or self._maker.chooses_by_epoch(self.assembly)):
                 last = call.last_epoch(self.plan.num_batches, self._epoch)
-            # Keras calls no hook when `fit` ends early, or by an error.
-            at_end(call, "reading ahead", self._ahead.end)
+            # Keras calls no hook if `fit` ends early.
+            at_end(call, "reading ahead", self._ahead.run)
         self._ahead.begin(last, self.assembly.failures.excluded)
 
     def _attend(self, call: KerasCall) -> None:
@@ -241,9 +240,10 @@ class BatchReader(keras.utils.PyDataset):
     def _set_epoch(self, epoch: int) -> None:
         self._passed, self._moved_on = None, False
         if epoch != self._epoch:
+            # Only if it moves forward are batches of later epochs soon requested.
+            self._ahead.give_up(but_after=epoch - 1 if epoch > self._epoch else None)
             self._epoch = operator.index(epoch)
             self._taken = self._first = 0
-            self._ahead.give_up(but_after=epoch - 1)
 
     def state(self) -> dict[str, Any]:
         """The position of a loop over this sequence, with digests of the data, as JSON values.

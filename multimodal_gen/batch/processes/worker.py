@@ -22,30 +22,14 @@ from typing import Any
 
 from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.batch.draft import Draft
+from multimodal_gen.batch.failures import Found
 from multimodal_gen.batch.processes.making import Task, make
 from multimodal_gen.batch.processes.messages import receive, send
 from multimodal_gen.batch.processes.parcels import opened
 from multimodal_gen.batch.processes.regions import WorkerRegion
-from multimodal_gen.errors import LoadError
 from multimodal_gen.loaders.stages import Stopwatch
 
 _SECONDS_BETWEEN_LOOKS_AT_THE_PARENT = 1.0
-
-
-class Found:
-    """What a `FailureLog` would be told of one batch: it is told later, in the parent."""
-
-    def __init__(self) -> None:
-        self.cells: list[tuple[int, LoadError, int]] = []
-        self.rows = 0
-
-    def add(self, position: int, error: LoadError, epoch: int) -> None:
-        """Add a cell that could not be loaded."""
-        self.cells.append((int(position), error, epoch))
-
-    def count(self, rows: int) -> None:
-        """Add to the number of rows that have been read."""
-        self.rows += rows
 
 
 class Worker:
@@ -129,7 +113,6 @@ class Worker:
     def _made(self, place: WorkerRegion, assembly: Assembly, task: Task) -> Any:
         # Only the parent knows all failures, so it judges whether they are too many.
         found, watch = Found(), Stopwatch()
-        object.__setattr__(assembly, "failures", found)
         self._warnings.clear()
         batch, error = None, None
         try:
@@ -143,6 +126,7 @@ class Worker:
                     task.rows,
                     place.allocate,
                 )
+                found = draft.found
                 batch = make(draft, task, place.header)
         except Exception as problem:
             # A traceback cannot be pickled, so its text goes along.

@@ -6,7 +6,9 @@ in the frame's variables.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -14,6 +16,8 @@ from multimodal_gen.sequence.keras_inside.calls import KerasCall
 from multimodal_gen.sequence.keras_inside.errors import unknown_keras
 
 _T = TypeVar("_T")
+# Seconds. Usually the function ends at once.
+_LONGEST = 1.0
 
 
 class _AtEnd:
@@ -21,19 +25,25 @@ class _AtEnd:
         self._function = function
 
     def __del__(self) -> None:
-        self._function()
+        # An error that refers to itself keeps the frame until Python looks for cycles. That may be
+        # in any thread, in the middle of anything that holds a lock which the function needs.
+        one = threading.Thread(target=self._function, daemon=True)
+        # No thread can be started when Python ends.
+        with suppress(RuntimeError):
+            one.start()
+            one.join(_LONGEST)
 
 
-def at_end(call: KerasCall, name: str, function: Callable[[], Any]) -> None:
+def at_end(call: KerasCall, name: str, make: Callable[[], Callable[[], Any]]) -> None:
     """Call a function when a running method of Keras has ended.
 
     Args:
         call: The running method.
-        name: Of several with the same name, the first is called.
-        function: The function.
+        name: Of several with the same name, only the first is made and called.
+        make: Makes the function.
     """
     assert call.frame is not None
-    kept_until_end(call.frame, name, lambda: _AtEnd(function))
+    kept_until_end(call.frame, name, lambda: _AtEnd(make()))
 
 
 def kept_until_end(frame: FrameType, name: str, make: Callable[[], _T]) -> tuple[_T, bool]:
