@@ -218,14 +218,3 @@ def test_rows_left_out_meanwhile_are_not_in_the_next_epoch() -> None:
     inputs, weights = data.seen[1][-3]
     assert float(weights[0]) == 0 and float(inputs[0]) == 0
     assert float(np.asarray(weights)[1:].min()) == 1
-
-
-def test_the_first_epoch_of_a_failure_does_not_depend_on_who_reads_first() -> None:
-    log = mg.MultimodalSequence(
-        pd.DataFrame({"x": [1.0]}), {"x": Counting("x", "log")}
-    ).assembly.failures
-    with pytest.raises(mg.TableError):
-        log.add(0, LoadError("unreadable", index=0, column="x"), 1)
-    with pytest.raises(mg.TableError):
-        log.add(0, LoadError("unreadable", index=0, column="x"), 0)
-    assert log.frame()["epoch"].tolist() == [0]

@@ -9,6 +9,7 @@ import gc
 import keras
 import numpy as np
 import pandas as pd
+from test_read_ahead import small_model
 
 import multimodal_gen as mg
 from multimodal_gen.batch.making import Batch
@@ -51,13 +52,6 @@ def numbers(rows: int, batch: int, **settings: object) -> mg.MultimodalSequence:
     target = mg.NumericTarget("y", mean=0.0, scale=1.0)
     settings = {"on_error": "blank", "max_error_rate": 1.0, "shuffle": True, **settings}
     return mg.MultimodalSequence(table, {"x": Odd("x")}, target, batch_size=batch, **settings)
-
-
-def small_model() -> keras.Model:
-    given = keras.Input((1,), name="x")
-    model = keras.Model([given], keras.layers.Dense(1)(given))
-    model.compile("sgd", "mse")
-    return model
 
 
 def test_failures_are_those_of_batches_that_were_asked_for() -> None:

@@ -87,11 +87,7 @@ class FailureLog:
         """
         with self._lock:
             # The first epoch stays, so that the list does not change when a row fails again.
-            # Batches of the next epoch may be read before the last ones of this.
-            cell = int(position), str(error.column)
-            known = self._found.setdefault(cell, (error, epoch))
-            if epoch < known[1]:
-                self._found[cell] = error, epoch
+            self._found.setdefault((int(position), str(error.column)), (error, epoch))
             self._lost.add(int(position))
             if error.column is None:
                 self._excluded |= {int(position)}
