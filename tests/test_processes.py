@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 import sys
 import time
 import warnings
@@ -21,6 +22,7 @@ import multimodal_gen as mg
 from multimodal_gen.batch.batch_rows import TableRows
 from multimodal_gen.batch.processes import choice, remote, starting
 from multimodal_gen.batch.processes.pool import ProcessPool, process_pool_of
+from multimodal_gen.batch.processes.worker import Worker
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="threads are used on Windows")
 
@@ -432,3 +434,14 @@ def test_workers_are_sent_no_cells_of_what_they_remember(
         columns.append(set(asked))
         asked.clear()
     assert columns == [{"image", "caption", "label"}, {"image"}, {"image"}]
+
+
+def test_a_worker_whose_program_has_ended_meanwhile_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # It sets what shows warnings.
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    Worker(ours).run()
+    ours.close()

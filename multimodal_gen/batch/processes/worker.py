@@ -52,8 +52,9 @@ class Worker:
     def run(self) -> None:
         """Make batches until the parent closes the channel."""
         warnings.showwarning = self._keep_warning
-        send(self._channel, ("hello",))
         try:
+            # A program that has ended meanwhile hears nothing.
+            send(self._channel, ("hello",))
             while True:
                 # Everything that has arrived first: it may say that a task is not needed any more.
                 while not self._tasks or select.select([self._channel], [], [], 0)[0]:
