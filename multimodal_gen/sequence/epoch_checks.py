@@ -7,7 +7,7 @@ has been read.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import Any
 
 from multimodal_gen.batch.assembly import Assembly
 from multimodal_gen.rows.plan import Plan
@@ -18,9 +18,6 @@ from multimodal_gen.sequence.keras_inside.sharing import check_shares
 from multimodal_gen.sequence.output_shapes import check_class_weight
 from multimodal_gen.sequence.ranks.group import group_of
 from multimodal_gen.spec import with_masks
-
-if TYPE_CHECKING:
-    from multimodal_gen.sequence.reader import BatchReader
 
 
 def check_epoch(call: KerasCall, assembly: Assembly, plan: Plan, num_batches: int | None) -> None:
@@ -51,16 +48,21 @@ def check_epoch(call: KerasCall, assembly: Assembly, plan: Plan, num_batches: in
         )
 
 
-def check_weights(call: KerasCall, data: BatchReader) -> None:
+def check_weights(call: KerasCall, data: Any, assembly: Assembly) -> None:
     """Check the class weights that `fit` was given, if it trains on a sequence.
+
+    Args:
+        call: The running method.
+        data: The sequence.
+        assembly: What makes its batches.
 
     Raises:
         ValueError: If they do not fit the targets.
     """
-    if data.assembly.targets and call.trains_on(data):
+    if assembly.targets and call.trains_on(data):
         weights = call.argument("class_weight")
-        check_class_weight(weights, data.assembly.targets)
-        warn_of_weights_of_fit(weights, data.assembly, getattr(data, "sampler", None))
+        check_class_weight(weights, assembly.targets)
+        warn_of_weights_of_fit(weights, assembly, getattr(data, "sampler", None))
 
 
 def _check_ranks(call: KerasCall, plan: Plan) -> None:

@@ -106,7 +106,7 @@ class BatchReader(keras.utils.PyDataset):
             return self._as_asked(self._start(epoch, position % stop, length).result())
         if position == 0 and keras.backend.backend() == "tensorflow":
             # On tensorflow, Keras takes the first batch before it calls a hook.
-            check_weights(keras_call(), self)
+            check_weights(keras_call(), self, self.assembly)
         try:
             batch: tuple[Any, ...] = self._ahead.take(epoch, position % stop, stop).result()
         except Exception as error:
@@ -196,7 +196,7 @@ class BatchReader(keras.utils.PyDataset):
         for data in (given, validation) if given is self else ():
             if isinstance(data, BatchReader):
                 check_target(call.method, call.model, data.assembly.targets)
-        check_weights(call, self)
+        check_weights(call, self, self.assembly)
         attend_call(call)
         if call.method == "predict":
             warn_of_order(self.assembly, self.plan, stacklevel=4)
