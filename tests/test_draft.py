@@ -150,7 +150,11 @@ def test_a_row_that_is_lost_counts_for_nothing(
     (given, prices), _, sample_weight = finish(draft)
     assert given[:, 0].tolist() == sizes and sample_weight.tolist() == weights
     assert prices[:, 0].tolist() == ([10, 0, 30, 40] if on_error == "blank" else [10, 30, 40])
-    assert draft.assembly.failures.frame()["index"].tolist() == ["x"]
+    # Known once somebody takes the batch.
+    failures = draft.assembly.failures
+    assert failures.frame().empty
+    draft.found.tell(failures)
+    assert failures.frame()["index"].tolist() == ["x"]
 
 
 def test_a_missing_cell_has_a_mask() -> None:
