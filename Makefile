@@ -84,11 +84,12 @@ test-light: requirements-$(BACKEND).txt
 	$(PYTEST)
 	KERAS_BACKEND=$(BACKEND) $(RUN)/python notebooks/run.py --check
 
-# An environment that looks into the usual one, for packages that need other versions than that has.
+# An environment that looks into the usual one and into this folder, for packages that need other versions than that
+# has.
 PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 define beside
 $(PYTHON) -m venv $(1)
-$(RUN)/python $(PURELIB) > $$($(1)/bin/python $(PURELIB))/usual.pth
+{ $(RUN)/python $(PURELIB); pwd; } > $$($(1)/bin/python $(PURELIB))/usual.pth
 $(1)/bin/pip install --quiet --requirement $(2)
 endef
 

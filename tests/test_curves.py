@@ -27,7 +27,9 @@ def points(folder: Path) -> dict[str, list[tuple[int, float]]]:
     from tensorboard.util.tensor_util import make_ndarray
 
     found: dict[str, list[tuple[int, float]]] = {}
-    for file in sorted(folder.glob("events.out.tfevents.*")):
+    # Their names have the second and a number, which do not sort as they were written.
+    written = sorted(folder.glob("events.out.tfevents.*"), key=lambda file: file.stat().st_mtime_ns)
+    for file in written:
         for event in loading.EventFileLoader(str(file)).Load():
             for value in event.summary.value:
                 point = event.step, float(make_ndarray(value.tensor))
