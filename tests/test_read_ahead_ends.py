@@ -5,10 +5,16 @@ memory, nor in `failures`, nor in a later `fit`.
 from __future__ import annotations
 
 import gc
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
+import pytest
 from test_read_ahead import small_model
 
 import multimodal_gen as mg
@@ -123,3 +129,27 @@ def test_a_fit_that_is_collected_in_a_later_one_neither_waits_nor_ends_it() -> N
     finally:
         gc.enable()
     assert len(count) >= 12 and not data._ahead._pending
+
+
+@pytest.mark.parametrize("kind", ["ValueError", "KeyboardInterrupt"])
+def test_a_program_ends_by_an_error_that_nobody_catches(kind: str) -> None:
+    script = f"""
+from test_read_ahead_ends import AtEpochs, numbers, small_model
+
+def fail(epoch):
+    raise {kind}("no")
+
+small_model().fit(numbers(12, 2), epochs=3, verbose=0, shuffle=False, callbacks=[AtEpochs(fail)])
+"""
+    tests = Path(__file__).parent
+    path = os.pathsep.join([str(tests), str(tests.parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": path, "KERAS_BACKEND": keras.backend.backend()},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stderr.rstrip().endswith(f"{kind}: no")
+    assert done.returncode == (1 if kind == "ValueError" else -signal.SIGINT)

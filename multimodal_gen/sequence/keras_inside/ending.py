@@ -6,9 +6,9 @@ in the frame's variables.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -24,14 +24,16 @@ class _AtEnd:
     def __init__(self, function: Callable[[], Any]) -> None:
         self._function = function
 
-    def __del__(self) -> None:
+    def __del__(self, ends: Callable[[], bool] = sys.is_finalizing) -> None:
+        # An error that nobody catches keeps the frame until Python ends. Then there is nothing left
+        # to do, and a thread that is started never runs.
+        if ends():
+            return
         # An error that refers to itself keeps the frame until Python looks for cycles. That may be
         # in any thread, in the middle of anything that holds a lock which the function needs.
         one = threading.Thread(target=self._function, daemon=True)
-        # No thread can be started when Python ends.
-        with suppress(RuntimeError):
-            one.start()
-            one.join(_LONGEST)
+        one.start()
+        one.join(_LONGEST)
 
 
 def at_end(call: KerasCall, name: str, make: Callable[[], Callable[[], Any]]) -> None:
