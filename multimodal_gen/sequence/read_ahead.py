@@ -48,7 +48,7 @@ class ReadAhead:
         # By epoch too: a pass may begin in one epoch and be read when the sequence is in the next.
         self._pending: dict[tuple[int, int], Batch] = {}
         self._on = False
-        self._last: int | None = None
+        self._last = 0
         self._left_out: frozenset[int] = frozenset()
         self._next = 0
         self._run = 0
@@ -67,7 +67,7 @@ class ReadAhead:
             if self._on and position in (0, self._next):
                 for step in range(1, self._size + 1):
                     further, place = divmod(position + step, stop)
-                    if further and epoch + further > (self._last or 0):
+                    if further and epoch + further > self._last:
                         break
                     ahead = epoch + further, place
                     if ahead not in self._pending:
@@ -76,13 +76,14 @@ class ReadAhead:
             self._next = position + 1
             return batch
 
-    def begin(self, last: int | None = None, left_out: frozenset[int] = frozenset()) -> None:
+    def begin(self, last: int = 0, left_out: frozenset[int] = frozenset()) -> None:
         """Start reading ahead.
 
         Args:
-            last: The last epoch of which batches are started; by default the one that is read.
-            left_out: The rows that are left out. Batches that were started when it were others are
-                given up.
+            last: The last epoch that is read. Of a later one than the current, batches are started
+                too.
+            left_out: The rows that are left out. Batches that were started while other rows were
+                are given up.
         """
         with self._lock:
             if left_out != self._left_out:
@@ -101,8 +102,10 @@ class ReadAhead:
             return partial(self._end_run, self._run)
 
     def _end_run(self, run: int) -> None:
-        if run == self._run:
-            self.end()
+        with self._lock:
+            if run == self._run:
+                self._on = False
+                self._give_up(None)
 
     def end(self, *, but_after: int | None = None) -> None:
         """Stop reading ahead, and cancel batches that were not used.

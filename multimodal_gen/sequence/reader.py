@@ -60,8 +60,8 @@ class BatchReader(keras.utils.PyDataset):
         self._epoch = 0
         # For loops outside Keras: how many batches were returned, and where the next loop begins.
         self._taken = self._first = 0
-        # Whether passes are counted at all, the epoch whose last batch was returned, and whether
-        # that has just moved the sequence to the next epoch.
+        # Whether passes are counted at all, whether one has just moved the sequence to the next
+        # epoch, and the epoch whose last batch was returned.
         self._counting, self._moved_on = True, False
         self._passed: int | None = None
         # Whether the epoch was set since Keras last called a hook. A callback that sets it got the
